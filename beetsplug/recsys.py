@@ -278,17 +278,14 @@ def fields_of(
     track: Track, strengths: dict[str, float], moods: dict[str, dict[str, Range]]
 ) -> dict[str, str | float]:
     """Return the fields of an item."""
+    from recsys.recommender.filters import moods_of
+
     numbers = {name: getattr(track, name) for name in NUMBERS}
-    fitting = [
-        mood
-        for mood, ranges in moods.items()
-        if all(limits.holds(getattr(track, name)) for name, limits in ranges.items())
-    ]
     values = {**{field_name(tag): value for tag, value in strengths.items()}, **numbers}
     return {
         **{f"recsys_{name}": round(v, 3) for name, v in values.items() if v is not None},
         "recsys_genre": track.genre_group,
-        "recsys_mood": "; ".join(fitting),
+        "recsys_mood": "; ".join(moods_of(track, moods)),
     }
 
 

@@ -13,7 +13,7 @@ from recsys.classifier.card import ModelCard
 from recsys.credits import album_keys, credited_artists
 from recsys.errors import ModelError, QueryError
 from recsys.genres import HOLDS_FROM
-from recsys.recommender.filters import checked_ranges
+from recsys.recommender.filters import checked_ranges, is_within
 from recsys.recommender.presence import is_there
 from recsys.recommender.query import MAX_BATCH, TagFilter
 from recsys.recommender.taxonomy import taxonomy_of
@@ -108,11 +108,7 @@ def list_tracks(
     if bans and not options.banned:
         found = (track for track in found if not bans.holds(track))
     if ranges := checked_ranges(options.ranges):
-        found = (
-            track
-            for track in found
-            if all(limits.holds(getattr(track, name)) for name, limits in ranges.items())
-        )
+        found = (track for track in found if is_within(track, ranges))
     if not options.tags:
         return found
     return _carrying(found, TagFilter(store, info, options.tags))

@@ -269,6 +269,16 @@ def checked_ranges(ranges: Mapping[str, Range | str]) -> dict[str, Range]:
     return found
 
 
+def is_within(track: Track, ranges: Mapping[str, Range]) -> bool:
+    """Return whether the numbers of a track lie in ranges; one that is not known does not."""
+    return all(limits.holds(getattr(track, name)) for name, limits in ranges.items())
+
+
+def moods_of(track: Track, moods: Mapping[str, Mapping[str, Range]]) -> list[str]:
+    """Return the moods, of those of :meth:`recsys.Library.moods`, that a track has."""
+    return [mood for mood, ranges in moods.items() if is_within(track, ranges)]
+
+
 def _check_texts(name: str, values: object) -> None:
     if isinstance(values, str) or not isinstance(values, tuple | list):
         raise QueryError(f"{name} must be a tuple, got {values!r}", f"Give ({values!r},).")

@@ -102,6 +102,10 @@ def _text(fields: Mapping[str, Any], name: str) -> str:
     return value
 
 
+PLAYED_FROM = 0.5
+"""Share of a track from which it counts as played; going on to another before it is a skip."""
+
+
 def now() -> datetime:
     """Return the time of an event that happens now."""
     return datetime.now(UTC)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 from recsys.errors import QueryError
 from recsys.store import Store
 from recsys.taste import Event, EventKind, Subject
+from recsys.taste.events import PLAYED_FROM
 from tests.stored import analysed, new_library, record
 
 NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
@@ -138,3 +141,27 @@ def test_a_library_from_before_events_gets_their_table(tmp_path: Path) -> None:
     with Store.open(path) as store:
         assert store.add_events([event()]) == 1
         assert store.counts()["tracks"] == 1
+
+
+def test_the_page_counts_plays_as_players_do() -> None:
+    script = files("recsys.web") / "static" / "js" / "player.js"
+    assert f"const PLAYED_FROM = {PLAYED_FROM};" in script.read_text(encoding="utf-8")
+
+
+def test_the_last_opinion_of_a_thing_is_in_force(tmp_path: Path) -> None:
+    def said(kind: EventKind, key: str, minute: int) -> Event:
+        time = NOON + timedelta(minutes=minute)
+        return Event(kind, Subject.TRACK, key, key, time, "test", (key,))
+
+    given = (
+        *(said(EventKind.LIKE, "a", 1), said(EventKind.LIKE, "b", 2)),
+        *(said(EventKind.DISLIKE, "a", 3), said(EventKind.PLAY, "b", 4)),
+    )
+    with Store.open(tmp_path / "library.db", create=True) as store:
+        store.add_events(given)
+        assert [(each.kind, each.key) for each in store.opinions()] == [
+            *((EventKind.LIKE, "b"), (EventKind.DISLIKE, "a")),
+        ]
+        gone = [replace(event, kind=EventKind.DISLIKE) for event in given[:2]]
+        assert store.forget_events(gone) == 1
+        assert [each.key for each in store.opinions()] == ["a", "b"]

@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from recsys.taste import EventKind
+from recsys.taste.events import PLAYED_FROM
 
 if TYPE_CHECKING:
     from recsys.players.mpd.connection import MpdStatus
-
-LEAST_PLAYED = 0.5
-"""Share of a track from which it counts as played, as in the page of recsys serve."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +57,7 @@ class Listening:
         if is_on and status.song_id == last.song_id:
             return None
         played_s = last.elapsed_s + (now_s - at_s if last.state == "play" else 0.0)
-        if played_s / last.duration_s >= LEAST_PLAYED:
+        if played_s / last.duration_s >= PLAYED_FROM:
             return Left(last.uri, EventKind.PLAY)
         return Left(last.uri, EventKind.SKIP) if is_on else None
 

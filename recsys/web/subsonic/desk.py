@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from recsys import atomic
 from recsys.errors import RecsysError
 from recsys.taste import EventKind
+from recsys.taste.events import PLAYED_FROM
 from recsys.web.devices import Devices
 from recsys.web.subsonic.marks import Marks
 
@@ -28,9 +29,6 @@ MOST_ADDRESSES = 1000
 
 MOST_COVERS = 2
 """Covers that are made at once, of however many are asked for; the rest waits."""
-
-SKIP_BEFORE = 0.5
-"""Share of a track before which going on to another is a skip, as on the page."""
 
 SKIP_AFTER_S = 1.0
 """A track that was there for less was passed over on the way to another."""
@@ -145,7 +143,7 @@ class Desk:
                 state=state,
             )
             reached = max(before.position(now) if state == "stopped" else 0.0, position_s)
-            if not moved.is_judged and reached >= SKIP_BEFORE * duration_s > 0:
+            if not moved.is_judged and reached >= PLAYED_FROM * duration_s > 0:
                 meant.append((EventKind.PLAY, track))
                 moved = replace(moved, is_judged=True)
             self._playing[device] = moved
@@ -191,4 +189,4 @@ def _is_skip(before: NowPlaying, now: float) -> bool:
         return False
     if before.state == "stopped" and now - before.seen > STOPPED_S:
         return False
-    return before.position(now) < SKIP_BEFORE * before.duration_s
+    return before.position(now) < PLAYED_FROM * before.duration_s

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from recsys.credits import artists_of, lead_artist
 from recsys.discography import UNKNOWN_ARTIST, artist_id, sort_key
+from recsys.recommender.filters import moods_of
 from recsys.types import Kind
 from recsys.web.routing import MEDIA_TYPES
 
@@ -121,11 +122,7 @@ class Shelf:
         """Return the moods that a track has."""
         if track.energy is None:  # nor any other number, mostly
             return []
-        return [
-            mood
-            for mood, ranges in self.moods.items()
-            if all(limits.holds(getattr(track, name)) for name, limits in ranges.items())
-        ]
+        return moods_of(track, self.moods)
 
     def _path(self, path: str) -> str:
         """Return a path without the folder of the library in which it lies."""

@@ -13,7 +13,7 @@ import { say } from "./toasts.js";
 const LONGEST = 1000; // rows of the queue that are kept
 const AHEAD = 3; // rows below which the radio is asked for more
 const BATCH = 8;
-const LEAST_PLAYED = 0.5; // share of a track from which it counts as played, below it as skipped
+const PLAYED_FROM = 0.5; // share of a track from which it counts as played, as everywhere
 const RESTART_S = 4; // "previous" within these seconds is the track before
 const MOST_BROKEN = 4; // tracks that cannot be played in a row, until the player stops
 const LEAD_S = 0.03; // the next deck starts so much before the end, as long as starting takes
@@ -455,7 +455,7 @@ function tellLeft() {
   const entry = current();
   const { time, duration } = clockState.value;
   if (!entry || told.has(entry.key) || duration <= 0) return;
-  if (time / duration >= LEAST_PLAYED) return tellPlayed();
+  if (time / duration >= PLAYED_FROM) return tellPlayed();
   told.add(entry.key);
   return void steer("skip", entry.track).catch(() => undefined);
 }
