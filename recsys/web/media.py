@@ -188,7 +188,9 @@ class SentSound(StreamingResponse):
         try:
             await super().stream_response(timed)
         except TimeoutError:  # the connection ends: there is no other way to tell
-            await self._sound.aclose()
+            return
+        finally:  # at once, however it ends: the process must not outlast the server
+            await asyncio.shield(self._sound.aclose())
 
 
 async def transcoded(
