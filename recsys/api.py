@@ -767,8 +767,11 @@ class Library:
             if words is not None:  # an error must not start a session
                 near = found.query(info) if found.given else None
                 self._phrase(words, files).candidates(options.genre, options.tags, near)
+            _check_session(session, is_given=found.given or words is not None or new)
             begun = _stored_blend(found.query(info)) if found.given else None
-            number = self._radio_session(writer, begun, session, words, new=new)
+            number = session
+            if number is None:
+                number = self._radio_session(writer, begun, words, new=new)
             if number is None and not dry_run:
                 number = writer.start_radio(begun or Blend(), words)
             while True:
@@ -808,28 +811,10 @@ class Library:
         return replace(answer, words=words, notes=(f"read as: {phrase.reading}", *answer.notes))
 
     def _radio_session(
-        self,
-        writer: Store,
-        begun: Blend | None,
-        session: int | None,
-        words: str | None,
-        *,
-        new: bool,
+        self, writer: Store, begun: Blend | None, words: str | None, *, new: bool
     ) -> int | None:
         """Return the session to go on with, None for a new one."""
-        is_given = begun is not None or words is not None
-        if session is not None:
-            if not is_whole(session):
-                raise QueryError(
-                    f"session must be a whole number, got {session!r}", "Its type is int | None."
-                )
-            if is_given or new:
-                raise QueryError(
-                    f"session {session} has its seeds already",
-                    "Leave out the track, --words and --new.",
-                )
-            return session
-        if not is_given:
+        if begun is None and words is None:
             latest = None if new else writer.latest_radio()
             if latest is None:
                 raise QueryError("no seed given", "Start a session: recsys radio TRACK")
@@ -2451,6 +2436,18 @@ def _with_readings(playlist: Playlist, readings: Iterable[Reading]) -> Playlist:
 def _with_notes(playlist: Playlist, notes: Sequence[str]) -> Playlist:
     """Return a playlist with notes before its own."""
     return replace(playlist, note="; ".join(filter(None, [*notes, playlist.note])))
+
+
+def _check_session(session: int | None, *, is_given: bool) -> None:
+    """Raise QueryError for a session that is none, or that is given with seeds of its own."""
+    if session is not None and not is_whole(session):
+        raise QueryError(
+            f"session must be a whole number, got {session!r}", "Its type is int | None."
+        )
+    if session is not None and is_given:
+        raise QueryError(
+            f"session {session} has its seeds already", "Leave out the track, --words and --new."
+        )
 
 
 def some_of(ids: Sequence[int]) -> list[int]:
