@@ -778,22 +778,32 @@ class Library:
                 known = (begun or Blend(), [], words) if number is None else writer.radio(number)
                 if known is None:
                     raise no_session(number or 0)
-                blend, played, phrase = known
                 name = number or 0
-                if phrase is None:
-                    query = self._radio_query(name, blend, info, files)
-                    answer = radio.following(name, query, played, options)
-                else:
-                    near = None
-                    if blend.seeds or blend.like:
-                        near = self._radio_query(name, blend, info, files)
-                    answer = self._radio_by_words(radio, name, phrase, near, played, options)
+                answer = self._radio_answer(radio, name, known, info, options)
                 given = [row.track.audio_hash for row in answer.results]
                 # Another process may have extended the session meanwhile.
-                if dry_run or writer.extend_radio(name, len(played), given):
+                if dry_run or writer.extend_radio(name, len(known[1]), given):
                     notes = [*_notes(found.readings), *self.notes_on(given_options.filters)]
                     notes += _on_files(files)
                     return replace(answer, notes=(*notes, *answer.notes))
+
+    def _radio_answer(
+        self,
+        radio: Radio,
+        session: int,
+        known: tuple[Blend, Sequence[str], str | None],
+        info: ModelInfo,
+        options: RadioOptions,
+    ) -> RadioAnswer:
+        """Return what follows in a session of these seeds, tracks given so far, and words."""
+        blend, played, words = known
+        if words is None:
+            query = self._radio_query(session, blend, info, radio.files)
+            return radio.following(session, query, played, options)
+        near = None
+        if blend.seeds or blend.like:
+            near = self._radio_query(session, blend, info, radio.files)
+        return self._radio_by_words(radio, session, words, near, played, options)
 
     def _radio_by_words(
         self,
