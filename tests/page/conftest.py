@@ -233,7 +233,7 @@ def visiting(browser: Browser, server: Server) -> Iterator[Visiting]:
             **options,
         )
         contexts.append(context)
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(60_000)  # a machine may be slow
         opened = watched(context.new_page(), server.address)
         visits.append(opened)
         opened.page.goto(f"{server.address}#/{place}")

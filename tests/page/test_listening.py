@@ -34,7 +34,7 @@ def playing(page: Page) -> str:
 
 def until(page: Page, is_so: Callable[[], object]) -> None:
     """Wait till something is so."""
-    for _ in range(150):
+    for _ in range(600):
         if is_so():
             return
         page.wait_for_timeout(100)
