@@ -117,7 +117,8 @@ async def listener(
         times.similar.append(time.perf_counter() - begun)
         if answer.status_code != 200:
             times.failed.append(f"{answer.status_code} {answer.text[:200]}")
-        await asyncio.sleep(chance.expovariate(1 / load.think_s))
+        pause_s = chance.expovariate(1 / load.think_s)
+        await asyncio.sleep(max(0.0, min(pause_s, end - time.monotonic())))
 
 
 async def liker(
