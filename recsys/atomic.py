@@ -13,7 +13,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recsys.errors import QueryError
+from recsys.errors import QueryError, RecsysError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -98,6 +98,18 @@ def replacing(path: Path, *, suffix: str = ".tmp") -> Iterator[Path]:
     finally:
         unfinished.unlink(missing_ok=True)
     flush_folder(target.parent)
+
+
+@contextlib.contextmanager
+def kept_with_library(path: Path) -> Iterator[None]:
+    """Tell in words that a file next to the library cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise RecsysError(
+            f"cannot write {path}: {error.strerror or error}",
+            "Check the permissions of the folder of the library.",
+        ) from error
 
 
 def write_bytes(path: Path, data: bytes) -> None:

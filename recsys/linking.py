@@ -472,13 +472,8 @@ class Links:
             known = {}
         linked = datetime.now(UTC).isoformat(timespec="seconds")
         about = {"url": server.url, "linked": linked, "songs": songs, "artists": artists}
-        try:
+        with atomic.kept_with_library(self.path):
             atomic.write_text(self.path, json.dumps({**known, server.kind: about}))
-        except OSError as error:
-            raise RecsysError(
-                f"cannot write {self.path}: {error.strerror or error}",
-                "Check the permissions of the folder of the library.",
-            ) from error
 
     def _read(self) -> dict[str, Any]:
         known = json.loads(self.path.read_text(encoding="utf-8"))

@@ -24,7 +24,7 @@ CLASSIFIER = ("calibrate", "card", "inference", "log_mel", "musicnn")
 GROUPS = {
     "base": (
         *("types", "errors", "checks", "names", "credits", "memory", "registry", "atomic"),
-        *("bootstrap", "genres", "keys", "kinds", "learned", "mounts", "notebook"),
+        *("bootstrap", "genres", "hosts", "keys", "kinds", "learned", "mounts", "notebook"),
     ),
     "sound": ("audio", "audio.*", "mel", "one_librosa", "toml_tables"),
     "library": ("library", "library.*"),

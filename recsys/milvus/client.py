@@ -10,12 +10,12 @@ import threading
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from recsys.errors import SharedLibraryError, require, shell
+from recsys.hosts import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,12 +63,7 @@ class Place:
     def is_here(self) -> bool:
         """Whether it is on this machine: a file, or a server at a loopback address."""
         host = urlsplit(self.uri).hostname or ""
-        if self.file is not None or host == "localhost":
-            return True
-        try:
-            return ip_address(host).is_loopback
-        except ValueError:  # a name
-            return False
+        return self.file is not None or is_loopback(host)
 
     def __str__(self) -> str:
         """Return the place without user, password and token."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,6 +16,7 @@ from urllib.parse import urlencode, urlsplit
 from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
 
 from recsys.errors import QueryError, RecsysError
+from recsys.hosts import is_loopback
 from recsys.web import PORT
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class Client:
         self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         self._timeout_s = timeout_s
         # A token is for this server alone, and what is on this machine is behind no proxy.
-        direct = [ProxyHandler({})] if _is_local(parts.hostname) else []
+        direct = [ProxyHandler({})] if is_loopback(parts.hostname) else []
         self._opener = build_opener(_NoRedirect, *direct)
 
     def __repr__(self) -> str:
@@ -537,12 +537,6 @@ def _loaded(content: bytes) -> Any:  # noqa: ANN401
         return json.loads(content)
     except ValueError:
         raise ServerError(f"no JSON came: {content[:40]!r}", "Is it recsys?") from None
-
-
-def _is_local(host: str) -> bool:
-    with suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return host == "localhost"
 
 
 # What is sent

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import ipaddress
 import os
 import re
 import socket
@@ -17,6 +16,7 @@ import uvicorn
 
 from recsys.api import Library
 from recsys.errors import QueryError, RecsysError
+from recsys.hosts import is_loopback
 from recsys.store import connection
 from recsys.store.connection import default_database
 from recsys.web import PORT
@@ -63,16 +63,6 @@ class ServeOptions:
     def is_local(self) -> bool:
         """Whether nothing but this machine reaches it."""
         return not self.names and is_loopback(self.host)
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether an address is of this machine alone."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def serve(

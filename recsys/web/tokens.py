@@ -64,17 +64,12 @@ class KeptRows(Generic[R]):
 
     def _write(self, rows: tuple[R, ...]) -> None:
         content = json.dumps([asdict(row) for row in rows], indent=1)
-        try:
+        with atomic.kept_with_library(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)  # before the first index run
             with atomic.replacing(self.path) as unfinished:
                 unfinished.touch(0o600)  # nobody else may read it, at any moment
                 unfinished.write_bytes(content.encode("ascii"))
             os.chmod(self.path, 0o600)  # noqa: PTH101
-        except OSError as error:
-            raise RecsysError(
-                f"cannot write {self.path}: {error.strerror or error}",
-                "Check the permissions of the folder of the library.",
-            ) from error
 
 
 class Tokens(KeptRows[Token]):

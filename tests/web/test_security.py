@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from recsys.hosts import is_loopback
 from recsys.web import app, rates, security
 from recsys.web.security import HEADERS, MOST_JSON
-from recsys.web.server import is_loopback
 from recsys.web.tokens import Tokens
 from tests.web.conftest import API, HOST, Indexed, Serving, get
 

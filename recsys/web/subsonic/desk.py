@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recsys import atomic
-from recsys.errors import RecsysError
 from recsys.taste import EventKind
 from recsys.taste.events import PLAYED_FROM
 from recsys.web.devices import Devices
@@ -169,13 +168,8 @@ class Desk:
 
     def save_queue(self, queue: PlayQueueState) -> None:
         """Keep a queue; RecsysError where it cannot be written."""
-        try:
+        with atomic.kept_with_library(self._queue):
             atomic.write_text(self._queue, json.dumps(asdict(queue)))
-        except OSError as error:
-            raise RecsysError(
-                f"cannot write {self._queue}: {error.strerror or error}",
-                "Check the permissions of the folder of the library.",
-            ) from error
 
 
 def _is_on(playing: NowPlaying, now: float) -> bool:
