@@ -104,6 +104,10 @@ RECALL_QUERIES = 100
 CHUNK = 10_000
 """Rows converted to float32 at a time."""
 
+MOST_WAITING = 1000
+"""Tracks that are added to a part before they are merged: copying a large part for a few new ones
+takes longer than to compare these one by one."""
+
 _OUR_FILES = re.compile(
     rf"part-[0-9a-f]{{16}}-\d{{4,}}\.bin|{re.escape(atomic.PREFIX)}[0-9a-f]{{16}}\.tmp"
 )
@@ -191,10 +195,10 @@ def _checksum_of(fields: dict[str, Any]) -> int:
 class Part:
     """The tracks of one genre: mapped from a file, with the changes made since.
 
-    Changes are merged when the part is next searched or saved, so that filling an index copies
-    every row once, and an update has one changed part in memory at a time. The entry is None for an
-    empty part, and after the first change. The file is mapped at once, and stays readable when it
-    is replaced.
+    Changes are merged when the part is next saved, or searched: a few added tracks wait beside it,
+    and are searched there. So filling an index copies every row once, and an update has one changed
+    part in memory at a time. The entry is None for an empty part, and once changes were merged. The
+    file is mapped at once, and stays readable when it is replaced.
     """
 
     def __init__(
@@ -301,7 +305,6 @@ class Part:
 
     def add(self, ids: IdArray, vectors: FloatArray) -> None:
         """Add tracks that the part does not have."""
-        self._change()
         self._added.append((ids, vectors.astype(_HALF)))
         self._count += len(ids)
         self.highest_id = max(self.highest_id, int(ids.max(initial=-1)))
@@ -318,26 +321,25 @@ class Part:
         gone = np.unique(positions[positions >= 0])
         if not len(gone):
             return 0
-        self._change()
         if self._stays is None:
             self._stays = np.ones(len(self._ids), dtype=bool)
         self._stays[gone] = False
         self._count -= len(gone)
         return len(gone)
 
-    def _change(self) -> None:
-        """Detach the part from its file; the arrays stay in use until the next merge."""
+    @property
+    def _is_changed(self) -> bool:
+        return self._stays is not None or bool(self._added)
+
+    def _merge(self) -> None:
+        """Apply the changes to the arrays, which are the file's no more."""
         self.read()
+        if not self._is_changed:
+            return
         if self.entry is not None:
             if self._k_factor is not None:
                 self._fast_index()  # while the entry still says where the codes are
-            self.entry = self._flat = None
-
-    def _merge(self) -> None:
-        """Apply the changes to the arrays."""
-        self.read()
-        if self._stays is None and not self._added:
-            return
+            self.entry = None
         stays = slice(None) if self._stays is None else self._stays
         ids, rows = zip((self._ids[stays], self._rows[stays]), *self._added, strict=True)
         if self._fast is not None:
@@ -387,23 +389,43 @@ class Part:
 
     def candidates(self, query: FloatArray, k: int) -> tuple[IdArray, FloatArray]:
         """Return ids and embeddings of the best ``k`` tracks and of all that may tie with them."""
-        self._merge()
-        total, wanted = len(self), min(k, len(self))
+        self.read()
+        waiting = self._count - len(self._ids)
+        if self._stays is not None or waiting > MOST_WAITING or not len(self._ids):
+            self._merge()
+        ids, vectors, worst = self._merged_candidates(query, k)
+        if not self._added:
+            return ids, vectors
+        if len(self._added) > 1:
+            new_ids, new_rows = zip(*self._added, strict=True)
+            self._added = [(np.concatenate(new_ids), np.concatenate(new_rows))]
+        ((new_ids, rows),) = self._added
+        near = np.flatnonzero(np.einsum("ij,j->i", rows.astype(np.float32), query) >= worst)
+        if not len(near):
+            return ids, vectors
+        new_vectors = unit_from_half(rows[near])
+        return np.concatenate((ids, new_ids[near])), np.concatenate((vectors, new_vectors))
+
+    def _merged_candidates(self, query: FloatArray, k: int) -> tuple[IdArray, FloatArray, float]:
+        """Return the candidates among the merged tracks, and what others must reach to be one."""
+        total = len(self._ids)
+        wanted = min(k, total)
         asked = min(total, wanted + SPARE)
         while True:
             scores, positions = self._nearest(query, asked)
             # Fewer candidates could miss one that ties with the last once it is compared exactly.
             if asked == total or scores[wanted - 1] - scores[-1] > MARGIN:
-                return self._ids[positions], self.vectors(positions)
+                worst = -np.inf if wanted < k else float(scores[wanted - 1]) - MARGIN
+                return self._ids[positions], self.vectors(positions), worst
             asked = min(total, 2 * asked)
 
     def _nearest(self, query: FloatArray, k: int) -> tuple[FloatArray, IdArray]:
         """Return the highest inner products, highest first, and their rows."""
-        self._compared += len(self)
+        self._compared += len(self._ids)
         if "faiss" not in sys.modules and self._compared <= NUMPY_ROWS:
             return self._nearest_by_numpy(query, k)
         index = self._flat_index()
-        if self._k_factor is not None and k * self._k_factor < len(self):
+        if self._k_factor is not None and k * self._k_factor < len(self._ids):
             index = _faiss().IndexRefine(self._fast_index(), index)
             index.k_factor = self._k_factor
         with _one_thread():
@@ -411,8 +433,8 @@ class Part:
         return scores[0], positions[0]
 
     def _nearest_by_numpy(self, query: FloatArray, k: int) -> tuple[FloatArray, IdArray]:
-        scores = np.empty(len(self), np.float32)
-        for start in range(0, len(self), CHUNK):
+        scores = np.empty(len(self._ids), np.float32)
+        for start in range(0, len(self._ids), CHUNK):
             rows = self._rows[start : start + CHUNK].astype(np.float32)
             # einsum uses one thread: waiting for others costs more than they save.
             scores[start : start + CHUNK] = np.einsum("ij,j->i", rows, query)
@@ -424,7 +446,7 @@ class Part:
 
     def lies_in(self, directory: Path) -> bool:
         """Return whether a file there has the part unchanged."""
-        if self.entry is None or self._directory != directory:
+        if self.entry is None or self._is_changed or self._directory != directory:
             return False
         try:
             return (directory / self.entry.file).stat().st_size == self.entry.size

@@ -837,8 +837,8 @@ class Store:
                 (revision,),
             )
             gone = self._rows(
-                "SELECT id FROM tracks_with_analysis WHERE revision > ?1 AND genre IS NULL"
-                " UNION SELECT track_id FROM removals WHERE revision > ?1 ORDER BY 1",
+                "SELECT +id FROM tracks_with_analysis WHERE revision > ?1 AND genre IS NULL"
+                " UNION SELECT +track_id FROM removals WHERE revision > ?1 ORDER BY 1",
                 (revision,),
             )
             ids, genres, embeddings = self._columns(rows)

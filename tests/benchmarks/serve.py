@@ -39,6 +39,7 @@ from tests.benchmarks.planted_libraries import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from multiprocessing.synchronize import Event
 
 
 WRITTEN_EACH_S = 25
@@ -79,11 +80,12 @@ def served(database: Path) -> Iterator[tuple[str, psutil.Process]]:
             process.terminate()
 
 
-def write_beside(database: Path, tracks: int, seconds: float) -> None:
-    """Store tracks that are new, as an index run does: some each second."""
+def write_beside(database: Path, tracks: int, seconds: float, ready: Event) -> None:
+    """Store tracks that are new, as an index run does: some each second. Tells when it begins."""
     batch = later_batch(tracks, int(seconds * WRITTEN_EACH_S))
     new = records(batch, planted_model(), music_of(database))
     with Store.open(database) as store:
+        ready.set()
         for start in range(0, len(new), WRITTEN_EACH_S):
             for record in (some := new[start : start + WRITTEN_EACH_S]):
                 record.file.path.parent.mkdir(parents=True, exist_ok=True)
@@ -92,46 +94,68 @@ def write_beside(database: Path, tracks: int, seconds: float) -> None:
             time.sleep(1)
 
 
+class Connection:
+    """A connection that is kept, of one client: no more than HTTP/1.1 needs.
+
+    Those of libraries take longer for a request than the server for its answer.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._host, self._port = address.removeprefix("http://").rstrip("/").split(":")
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def ask(self, method: str, path: str, body: object = None) -> tuple[int, bytes]:
+        """Return the status and the content of an answer."""
+        sent = b"" if body is None else json.dumps(body).encode()
+        head = (
+            f"{method} {path} HTTP/1.1\r\nHost: {self._host}:{self._port}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(sent)}\r\n\r\n"
+        )
+        if self._streams is None or self._streams[0].at_eof():  # the server ends what is idle
+            self._streams = await asyncio.open_connection(self._host, int(self._port))
+        reader, writer = self._streams
+        writer.write(head.encode() + sent)
+        status, *lines = (await reader.readuntil(b"\r\n\r\n")).lower().split(b"\r\n")
+        length = next(line for line in lines if line.startswith(b"content-length:"))
+        return int(status.split()[1]), await reader.readexactly(int(length.split(b":")[1]))
+
+
 async def ask_all(load: Load) -> Times:
     """Let all clients ask."""
     times = Times()
-    limits = httpx.Limits(max_connections=load.clients + 1)
-    client = httpx.AsyncClient(base_url=load.address, timeout=60, limits=limits)
     end = time.monotonic() + load.seconds
-    async with client, asyncio.TaskGroup() as group:
+    async with asyncio.TaskGroup() as group:
         for number in range(load.clients):
-            group.create_task(listener(client, load, random.Random(number), end, times))
-        group.create_task(liker(client, load, random.Random(-1), end, times))
+            group.create_task(listener(load, random.Random(number), end, times))
+        group.create_task(liker(load, random.Random(-1), end, times))
     return times
 
 
-async def listener(
-    client: httpx.AsyncClient, load: Load, chance: random.Random, end: float, times: Times
-) -> None:
+async def listener(load: Load, chance: random.Random, end: float, times: Times) -> None:
     """Ask for similar tracks till the end."""
+    connection = Connection(load.address)
     await asyncio.sleep(chance.random() * load.think_s)
     while time.monotonic() < end:
         track = chance.randint(1, load.tracks)
         begun = time.perf_counter()
-        answer = await client.get(f"/api/v1/tracks/{track}/similar", params={"k": 20})
+        status, content = await connection.ask("GET", f"/api/v1/tracks/{track}/similar?k=20")
         times.similar.append(time.perf_counter() - begun)
-        if answer.status_code != 200:
-            times.failed.append(f"{answer.status_code} {answer.text[:200]}")
+        if status != 200:
+            times.failed.append(f"{status} {content[:200]!r}")
         pause_s = chance.expovariate(1 / load.think_s)
         await asyncio.sleep(max(0.0, min(pause_s, end - time.monotonic())))
 
 
-async def liker(
-    client: httpx.AsyncClient, load: Load, chance: random.Random, end: float, times: Times
-) -> None:
+async def liker(load: Load, chance: random.Random, end: float, times: Times) -> None:
     """Like a track twice a second till the end."""
+    connection = Connection(load.address)
     while time.monotonic() < end:
         body = {"kind": "like", "seeds": [str(chance.randint(1, load.tracks))]}
         begun = time.perf_counter()
-        answer = await client.post("/api/v1/feedback", json=body)
+        status, content = await connection.ask("POST", "/api/v1/feedback", body)
         times.writes.append(time.perf_counter() - begun)
-        if answer.status_code != 201:
-            times.failed.append(f"{answer.status_code} {answer.text[:200]}")
+        if status != 201:
+            times.failed.append(f"{status} {content[:200]!r}")
         await asyncio.sleep(0.5)
 
 
@@ -175,9 +199,13 @@ def main(
         with served(database) as (address, server):
             first = httpx.get(f"{address}api/v1/tracks/1/similar", timeout=120)
             click.echo(f"first    {first.elapsed.total_seconds():.2f} s")
-            writer = multiprocessing.Process(target=write_beside, args=(database, tracks, seconds))
+            ready = multiprocessing.Event()
+            writer = multiprocessing.Process(
+                target=write_beside, args=(database, tracks, seconds, ready)
+            )
             if writing:
                 writer.start()
+                ready.wait()
             measure(Load(address, tracks, clients, think, seconds), server)
             if writing:
                 writer.join()
