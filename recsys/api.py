@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     from recsys.classifier.inference import Classifier
     from recsys.classify import Classification
     from recsys.discography import ArtistEntry, Discography, KeptDiscography
-    from recsys.feedback import FeedbackReader
+    from recsys.feedback import FeedbackReader, KnownTaste
     from recsys.index.base import EmbeddingIndex
     from recsys.index.genre_index import GenreIndex
     from recsys.indexing import IndexOptions, IndexPlan
@@ -121,8 +121,7 @@ class _Reader:
     store: Store | None = None
     index: GenreIndex | None = None
     shared: MilvusCatalogue | None = None
-    taste: Taste | None = None
-    taste_of: tuple[int, int] = (0, 0)  # last event and revision that it knows
+    taste: KnownTaste | None = None
     sounds: LibrarySounds | None = None
     sounds_of: object = None  # the state of the library that they are of
 
@@ -2377,15 +2376,14 @@ class Library:
         """Return the taste of the listener, None in a library without events."""
         if not wanted or self._place is not None:
             return None
-        known = self.store.last_event(), self.store.revision
-        if known[0] == 0:
+        if self.store.last_event() == 0:
             return None
-        reader = self._reader
-        if reader.taste_of != known:
-            from recsys.feedback import taste_of
+        from recsys.feedback import KnownTaste
 
-            reader.taste, reader.taste_of = taste_of(self.store), known
-        return reader.taste
+        reader, store = self._reader, self.store
+        known = reader.taste
+        reader.taste = KnownTaste.of(store) if known is None else known.refreshed(store)
+        return reader.taste.taste
 
 
 def no_session(session: int) -> NotFoundError:

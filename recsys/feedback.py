@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from recsys.index.base import EmbeddingIndex
     from recsys.seeds import ResolvedSeed
     from recsys.store import Store
-    from recsys.types import BanList, Track
+    from recsys.types import BanList, Effort, Track
 
 COPIES_AMONG = 50
 """Nearest tracks among which copies of a banned one are looked for."""
@@ -212,14 +212,43 @@ def as_outside(found: FoundSeed, refuses: Callable[[Track], bool]) -> FoundSeed:
 # The taste
 
 
-def taste_of(store: Store) -> Taste | None:
-    """Return what the events of a library say, None where that is nothing."""
-    said = opinions(store.events(MOST_EVENTS), now())
-    tracks = store.tracks_of_hashes(said.sounds)
-    analyses = store.analyses([track.id for track in tracks.values()])
-    judged = [
-        Judged(tracks[sound], analyses[tracks[sound].id].embedding, opinion)
-        for sound, opinion in said.sounds.items()
-        if sound in tracks and tracks[sound].id in analyses
-    ]
-    return Taste(judged, said.artists) if judged or said.artists else None
+@dataclass(frozen=True, slots=True)
+class KnownTaste:
+    """The taste of a listener, as of a state of the library."""
+
+    taste: Taste | None  # None where the events say nothing
+    last_event: int
+    revision: int
+    model: tuple[str, Effort] | None  # of which the judged tracks have their embeddings
+    sounds: frozenset[str]  # of which something was said, by audio hash
+
+    @classmethod
+    def of(cls, store: Store) -> KnownTaste:
+        """Return what the events of a library say."""
+        last_event, revision, model = store.last_event(), store.revision, _identity(store)
+        said = opinions(store.events(MOST_EVENTS), now())
+        tracks = store.tracks_of_hashes(said.sounds)
+        analyses = store.analyses([track.id for track in tracks.values()])
+        judged = [
+            Judged(tracks[sound], analyses[tracks[sound].id].embedding, opinion)
+            for sound, opinion in said.sounds.items()
+            if sound in tracks and tracks[sound].id in analyses
+        ]
+        taste = Taste(judged, said.artists) if judged or said.artists else None
+        return cls(taste, last_event, revision, model, frozenset(said.sounds))
+
+    def refreshed(self, store: Store) -> KnownTaste:
+        """Return the taste as it is now: this one unless a change may have touched it."""
+        if (store.last_event(), _identity(store)) != (self.last_event, self.model):
+            return KnownTaste.of(store)
+        revision = store.revision
+        if revision == self.revision:
+            return self
+        if store.may_have_changed(self.sounds, self.revision):
+            return KnownTaste.of(store)
+        return replace(self, revision=revision)
+
+
+def _identity(store: Store) -> tuple[str, Effort] | None:
+    model = store.model()
+    return None if model is None else model.identity

@@ -820,6 +820,16 @@ class Store:
             )
         )
 
+    def may_have_changed(self, sounds: Collection[str], revision: int) -> bool:
+        """Return whether tracks of these sounds, by audio hash, may have changed since a revision.
+
+        What was removed has no sound any more, and may have been of any.
+        """
+        if self._row("SELECT 1 FROM removals WHERE revision > ? LIMIT 1", (revision,)):
+            return True
+        rows = self._rows("SELECT audio_hash FROM tracks WHERE revision > ?", (revision,))
+        return any(audio_hash in sounds for (audio_hash,) in rows)
+
     @_guarded
     def changes_since(self, revision: int) -> Changes:
         """Return the changes since the revision of an index of the current model.

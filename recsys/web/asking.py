@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 from recsys.errors import StoreError
 from recsys.web.answers import ApiProblem
-from recsys.workers import default_workers
 
 if TYPE_CHECKING:
     from recsys.api import Library
@@ -33,8 +32,9 @@ class Asking:
         self._lock = threading.Lock()
         self._library: Library | None = None
         self._waiting = 0
-        # No more than there are processors: threads that wait for the interpreter slow each other.
-        self._quick = ThreadPoolExecutor(max(2, min(8, default_workers())), "recsys-ask")
+        # One: threads that wait for the interpreter would make each other's answers half as slow
+        # again, and their indexes take memory.
+        self._quick = ThreadPoolExecutor(1, "recsys-ask")
         self._slow = ThreadPoolExecutor(2, "recsys-slow")
         self._writing = ThreadPoolExecutor(1, "recsys-write")
 
