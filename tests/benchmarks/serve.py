@@ -134,7 +134,7 @@ async def ask_all(load: Load) -> Times:
 async def listener(load: Load, chance: random.Random, end: float, times: Times) -> None:
     """Ask for similar tracks till the end."""
     connection = Connection(load.address)
-    await asyncio.sleep(chance.random() * load.think_s)
+    await asyncio.sleep(chance.expovariate(1 / load.think_s))  # as if they had long been there
     while time.monotonic() < end:
         track = chance.randint(1, load.tracks)
         begun = time.perf_counter()
