@@ -397,8 +397,8 @@ class Part:
         if not self._added:
             return ids, vectors
         if len(self._added) > 1:
-            new_ids, new_rows = zip(*self._added, strict=True)
-            self._added = [(np.concatenate(new_ids), np.concatenate(new_rows))]
+            added_ids, added_rows = zip(*self._added, strict=True)
+            self._added = [(np.concatenate(added_ids), np.concatenate(added_rows))]
         ((new_ids, rows),) = self._added
         near = np.flatnonzero(np.einsum("ij,j->i", rows.astype(np.float32), query) >= worst)
         if not len(near):

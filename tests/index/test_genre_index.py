@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ import pytest
 
 from recsys.errors import GenreIndexError
 from recsys.index import genre_index
+from recsys.index.base import unit_from_half
 from recsys.index.genre_index import MANIFEST, GenreIndex, Manifest, Part, read_manifest
 from tests.index.oracle import ExactIndex
 from tests.stored import unit_rows
@@ -39,6 +41,11 @@ def an_index(revision: int = 1, folder: Path | None = None) -> GenreIndex:
     if folder is not None:
         index.save(folder, fingerprint="f", revision=revision)
     return index
+
+
+def rounded(rows: FloatArray) -> FloatArray:
+    """Unit vectors as an index has them."""
+    return unit_from_half(rows.astype(np.float16))
 
 
 def files(folder: Path) -> dict[str, str]:
@@ -240,6 +247,52 @@ def test_parts_are_read_when_they_are_needed(tmp_path: Path) -> None:
     assert [n.track_id for n in lazy.search("jazz", ROWS[0], 2)] == [0, 100]
     with pytest.raises(GenreIndexError, match="rock"):
         lazy.search(None, ROWS[0], 3)
+
+
+@pytest.mark.parametrize("limit", [LIMIT, 10 * COUNT])  # a part with codes, and a flat one
+def test_a_few_new_tracks_are_found_beside_the_file(
+    limit: int, clustered: FloatArray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(genre_index, "MOST_WAITING", 30)
+    saved = GenreIndex(DIMENSION, flat_limit=limit)
+    saved.add("jazz", np.arange(COUNT), clustered)
+    saved.save(tmp_path, fingerprint="f", revision=1)
+    index, oracle = GenreIndex.load(tmp_path, flat_limit=limit), ExactIndex(DIMENSION)
+    oracle.add("jazz", np.arange(COUNT), saved.vectors(range(COUNT)))
+    rng = np.random.default_rng(3)
+    for first in range(COUNT, COUNT + 60, 12):
+        new = np.arange(first, first + 12)
+        rows = clustered[rng.integers(0, COUNT, 12)]  # each ties with one that was there
+        index.add("jazz", new, rows)
+        oracle.add("jazz", new, rounded(rows))
+        for row, track_id in zip(rows, new.tolist(), strict=True):
+            found = [near.track_id for near in index.search("jazz", row, 5)]
+            assert track_id in found
+            if limit > COUNT:
+                assert found == [near.track_id for near in oracle.search("jazz", row, 5)]
+    assert len(index.search("jazz", clustered[0], 2 * COUNT)) == COUNT + 60
+    index.remove([COUNT + 59, 5])
+    assert len(index.search("jazz", clustered[0], 2 * COUNT)) == COUNT + 58
+    index.save(tmp_path, fingerprint="f", revision=2)
+    again = GenreIndex.load(tmp_path, flat_limit=limit)
+    np.testing.assert_array_equal(again.ids("jazz"), index.ids("jazz"))
+    assert again.verify() == []
+
+
+def test_new_tracks_are_found_without_a_copy_of_the_part(tmp_path: Path) -> None:
+    rows = unit_rows(20_000, DIMENSION)
+    index = GenreIndex(DIMENSION)
+    index.add("jazz", np.arange(20_000), rows)
+    index.save(tmp_path, fingerprint="f", revision=1)
+    again = GenreIndex.load(tmp_path)
+    again.search("jazz", rows[0], 5)
+    tracemalloc.start()
+    again.add("jazz", np.array([20_000]), rows[:1])
+    found = again.search("jazz", rows[0], 2)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert [near.track_id for near in found] == [0, 20_000]
+    assert most < rows.nbytes / 4  # half of it are the rows as they are stored
 
 
 def test_numpy_answers_first_and_faiss_the_same(tmp_path: Path) -> None:

@@ -366,6 +366,30 @@ def test_a_new_analysis_concerns_every_copy_of_the_sound(store: Store) -> None:
     assert store.change_count(before) == 2
 
 
+@pytest.mark.parametrize("removed", [False, True])
+def test_changes_are_found_without_a_look_at_every_track(store: Store, removed: bool) -> None:
+    def steps_after(known: int) -> int:
+        """Count the steps of SQLite that find one change beside so many tracks."""
+        ids = store.write([record(f"/{known}/{i}", analysed()) for i in range(known)])
+        before = store.revision
+        store.write([] if removed else [record(f"/{known}/new", analysed())], removed=ids[:removed])
+        steps = 0
+
+        def count() -> int:
+            nonlocal steps
+            steps += 1
+            return 0
+
+        store._db.set_progress_handler(count, 1)
+        changes = store.changes_since(before)
+        store._db.set_progress_handler(None, 0)
+        assert len(changes.ids) + len(changes.removed) == 1
+        return steps
+
+    few, many = steps_after(20), steps_after(2000)
+    assert many < few + 200
+
+
 # Reading many
 
 
