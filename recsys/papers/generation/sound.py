@@ -94,6 +94,7 @@ class MelImage(Features):
         power = mel_power(samples, self.sample_rate, self.n_fft, self.hop_length, self.n_mels)
         loudest = max(float(power.max()), FAINTEST)
         decibels = 10.0 * np.log10(np.maximum(power / loudest, 10.0 ** (-RANGE_DB / 10.0)))
+        decibels = np.maximum(decibels, -RANGE_DB)  # logarithms round as the processor has them
         images: FloatArray = (1.0 + decibels[:, :, : self.frames] / (RANGE_DB / 2)).astype("f4")
         return images
 
