@@ -23,8 +23,9 @@ MOST_WAITING = 512
 class Asking:
     """Puts questions to a library, in threads of its own.
 
-    Quick questions have threads that slow ones (uploads, waveforms, statistics) cannot take, nor
-    writes, which wait while another process writes.
+    Quick questions have a thread that no others can take: not those about many tracks (lists,
+    playlists), nor slow ones (uploads, waveforms, statistics), nor writes, which wait while another
+    process writes.
     """
 
     def __init__(self, make: Callable[[], Library]) -> None:
@@ -35,6 +36,7 @@ class Asking:
         # One: threads that wait for the interpreter would make each other's answers half as slow
         # again, and their indexes take memory.
         self._quick = ThreadPoolExecutor(1, "recsys-ask")
+        self._many = ThreadPoolExecutor(1, "recsys-many")
         self._slow = ThreadPoolExecutor(2, "recsys-slow")
         self._writing = ThreadPoolExecutor(1, "recsys-write")
 
@@ -49,6 +51,10 @@ class Asking:
     async def __call__(self, question: Callable[[Library], T]) -> T:
         """Return the answer of a question; ApiProblem if too many wait."""
         return await self._in(self._quick, question)
+
+    async def many(self, question: Callable[[Library], T]) -> T:
+        """Return the answer of a question about many tracks, which takes part of a second."""
+        return await self._in(self._many, question)
 
     async def slow(self, question: Callable[[Library], T]) -> T:
         """Return the answer of a question that takes long."""
@@ -85,7 +91,7 @@ class Asking:
 
     def close(self) -> None:
         """End the threads when their questions are answered."""
-        for pool in (self._quick, self._slow, self._writing):
+        for pool in (self._quick, self._many, self._slow, self._writing):
             pool.shutdown(cancel_futures=True)
         with self._lock:
             if self._library is not None:

@@ -68,7 +68,7 @@ class Plugins:
                     )
                 servers, given = self._links.servers(), dict(request.query_params)
                 ask: Asking = request.app.state.asking
-                return _json(await ask(lambda library: find(library, servers, given)))
+                return _json(await ask.many(lambda library: find(library, servers, given)))
             except RecsysError as error:
                 return _json({"error": error.message, "hint": error.hint}, _status(error))
 

@@ -77,7 +77,7 @@ async def failures(
             "next": str(end) if end < len(found) else None,
         }
 
-    return answer(await ask(listed))
+    return answer(await ask.many(listed))
 
 
 def _failure(failure: Failure) -> dict[str, Any]:
@@ -97,7 +97,7 @@ async def genres(ask: Ask) -> Response:
         ids = library.genres()
         return [{"genre": genre, "tracks": count, "nearest": near} for genre, count, near in ids]
 
-    return answer({"genres": await ask(listed)})
+    return answer({"genres": await ask.many(listed)})
 
 
 @routes.get("/tags", response_model=TagList)
@@ -128,13 +128,13 @@ async def moods(ask: Ask) -> Response:
             for mood in sorted(ranges, key=lambda mood: (-counts[mood], mood))
         ]
 
-    return answer({"moods": await ask(listed)})
+    return answer({"moods": await ask.many(listed)})
 
 
 @routes.get("/languages", response_model=LanguageList)
 async def languages(ask: Ask) -> Response:
     """List the languages that tags name, by their codes, with their numbers of tracks."""
-    counts = await ask(lambda library: library.languages())
+    counts = await ask.many(lambda library: library.languages())
     return answer({"languages": [{"language": k, "tracks": n} for k, n in counts.items()]})
 
 
@@ -162,7 +162,7 @@ async def folders(ask: Ask, folder: Annotated[Place | None, Query()] = None) -> 
             "tracks": tracks,
         }
 
-    return answer(await ask(listed))
+    return answer(await ask.many(listed))
 
 
 @routes.get("/suggest", response_model=SuggestionList)
@@ -179,7 +179,7 @@ async def suggest(
             "albums": _named("album", said.albums.items()),
         }
 
-    return answer(await ask(found))
+    return answer(await ask.many(found))
 
 
 @routes.get("/artists", response_model=ArtistList)
@@ -194,7 +194,7 @@ async def artists(ask: Ask, given: Annotated[ArtistsQuery, Query()]) -> Response
             "next": page.next,
         }
 
-    return answer(await ask(listed))
+    return answer(await ask.many(listed))
 
 
 def _named(kind: str, named: Iterable[tuple[str, int]]) -> list[dict[str, Any]]:

@@ -43,13 +43,13 @@ _AS_FILE = contents(*sorted({kind.partition(";")[0] for kind in TYPES.values()})
 @routes.post("/playlists/make", response_model=MadePlaylist)
 async def make(ask: Ask, given: MakeBody) -> Response:
     """Make a playlist; nothing is stored."""
-    return answer(await ask(lambda library: _made_fields(_made(library, given))))
+    return answer(await ask.many(lambda library: _made_fields(_made(library, given))))
 
 
 @routes.post("/playlists/file", **_AS_FILE)
 async def file(ask: Ask, given: FileBody) -> Response:
     """Return a list of tracks as a file for players."""
-    tracks = await ask(lambda library: library.tracks_of(given.tracks))
+    tracks = await ask.many(lambda library: library.tracks_of(given.tracks))
     return _file(given.name, tracks, given.format, given.roots)
 
 
@@ -71,7 +71,7 @@ async def playlists(ask: Ask) -> Response:
             for each in saved
         ]
 
-    return answer({"playlists": await ask(listed)})
+    return answer({"playlists": await ask.many(listed)})
 
 
 @routes.post("/playlists", response_model=KeptPlaylist, status_code=201)
@@ -83,7 +83,7 @@ async def save(ask: Ask, given: SaveBody) -> Response:
 @routes.get("/playlists/{playlist}", response_model=KeptPlaylist)
 async def playlist(ask: Ask, playlist: Id) -> Response:
     """Return a saved playlist with its tracks."""
-    return answer(await ask(lambda library: _kept(library, playlist)))
+    return answer(await ask.many(lambda library: _kept(library, playlist)))
 
 
 @routes.put("/playlists/{playlist}", response_model=KeptPlaylist)
@@ -117,7 +117,7 @@ async def refresh(ask: Ask, playlist: Id, _: Nothing | None = None) -> Response:
 @routes.get("/playlists/{playlist}/file", **_AS_FILE)
 async def saved_file(ask: Ask, playlist: Id, given: Annotated[FileQuery, Query()]) -> Response:
     """Return a saved playlist as a file for players."""
-    saved, tracks = await ask(lambda library: library.saved_playlist(playlist))
+    saved, tracks = await ask.many(lambda library: library.saved_playlist(playlist))
     return _file(saved.name, tracks, given.format, given.root)
 
 

@@ -32,13 +32,13 @@ async def tracks(ask: Ask, given: Annotated[PageQuery, Query()]) -> Response:
         rows = [row(track) for track in page.tracks]
         return {"tracks": rows, "total": page.total, "next": page.next}
 
-    return answer(await ask(page))
+    return answer(await ask.many(page))
 
 
 @routes.get("/tracks/ids", **contents(BYTES))
 async def track_ids(ask: Ask, given: Annotated[TracksQuery, Query()]) -> Response:
     """Return the ids of all tracks of a list, in its order: uint32, little endian."""
-    ids = await ask(lambda library: library.track_ids(given.options()))
+    ids = await ask.many(lambda library: library.track_ids(given.options()))
     headers = {"Cache-Control": "no-cache"}
     return Response(ids.astype("<u4").tobytes(), 200, headers, BYTES)
 

@@ -52,7 +52,9 @@ async def artists(call: Call) -> Content:
     def listed(library: Library) -> list[dict[str, Any]]:
         return _index(shelf_of(call, library))
 
-    return {"artists": {"ignoredArticles": " ".join(ARTICLES), "index": await call.ask(listed)}}
+    return {
+        "artists": {"ignoredArticles": " ".join(ARTICLES), "index": await call.ask.many(listed)}
+    }
 
 
 @answers("getIndexes")
@@ -68,7 +70,7 @@ async def indexes(call: Call) -> Content:
             "index": _index(shelf),
         }
 
-    return {"indexes": await call.ask(listed)}
+    return {"indexes": await call.ask.many(listed)}
 
 
 def _index(shelf: Shelf) -> list[dict[str, Any]]:
@@ -97,7 +99,7 @@ async def artist(call: Call) -> Content:
         albums = [shelf.album(shelf.known.albums[each]) for each in entry.albums]
         return {**shelf.artist(entry), "album": albums}
 
-    return {"artist": await call.ask(found)}
+    return {"artist": await call.ask.many(found)}
 
 
 @answers("getAlbum")
@@ -109,7 +111,7 @@ async def album(call: Call) -> Content:
         entry = album_of(shelf, call.text("id"))
         return {**shelf.album(entry), "song": shelf.songs_of(entry.tracks)}
 
-    return {"album": await call.ask(found)}
+    return {"album": await call.ask.many(found)}
 
 
 @answers("getSong")
@@ -120,7 +122,7 @@ async def song(call: Call) -> Content:
         track = library.track(track_id(call.text("id")))
         return shelf_of(call, library).songs([track])[0]
 
-    return {"song": await call.ask(found)}
+    return {"song": await call.ask.many(found)}
 
 
 @answers("getMusicDirectory")
@@ -146,13 +148,13 @@ async def music_directory(call: Call) -> Content:
             "child": shelf.songs_of(entry_of_album.tracks),
         }
 
-    return {"directory": await call.ask(found)}
+    return {"directory": await call.ask.many(found)}
 
 
 @answers("getGenres")
 async def genres(call: Call) -> Content:
     """Return the genres by sound, with their numbers of songs and albums."""
-    counts = await call.ask(lambda library: library.discography().genre_counts())
+    counts = await call.ask.many(lambda library: library.discography().genre_counts())
     rows = [
         {"value": genre, "songCount": songs, "albumCount": albums}
         for genre, (songs, albums) in counts.items()
@@ -173,7 +175,7 @@ async def artist_info(call: Call) -> Content:
         return [shelf.artist(each) for each, _ in similar]
 
     name = "artistInfo2" if call.name.lower().endswith("2") else "artistInfo"
-    return {name: {"biography": "", "similarArtist": await call.ask(found)}}
+    return {name: {"biography": "", "similarArtist": await call.ask.many(found)}}
 
 
 def _artist_behind(shelf: Shelf, given: str) -> str:
@@ -187,7 +189,7 @@ def _artist_behind(shelf: Shelf, given: str) -> str:
 @answers("getAlbumInfo", "getAlbumInfo2")
 async def album_info(call: Call) -> Content:
     """Return what is known of an album apart from its tags: nothing."""
-    await call.ask(lambda library: album_of(shelf_of(call, library), call.text("id")))
+    await call.ask.many(lambda library: album_of(shelf_of(call, library), call.text("id")))
     return {"albumInfo": {"notes": ""}}
 
 
@@ -211,7 +213,7 @@ async def search(call: Call) -> Content:
             "song": shelf.songs_of(_part(call, "song", _song_ids(library, shelf, words))),
         }
 
-    return {"searchResult2" if is_flat else "searchResult3": await call.ask(found)}
+    return {"searchResult2" if is_flat else "searchResult3": await call.ask.many(found)}
 
 
 def _song_ids(library: Library, shelf: Shelf, words: str) -> list[int]:

@@ -40,7 +40,7 @@ async def album_list(call: Call) -> Content:
         row = shelf.album_folder if is_flat else shelf.album
         return [row(each) for each in _ordered(call, library, shelf)[offset : offset + size]]
 
-    return {"albumList" if is_flat else "albumList2": {"album": await call.ask(found)}}
+    return {"albumList" if is_flat else "albumList2": {"album": await call.ask.many(found)}}
 
 
 def _ordered(call: Call, library: Library, shelf: Shelf) -> list[AlbumEntry]:
@@ -112,7 +112,7 @@ async def random_songs(call: Call) -> Content:
         ids = np.setdiff1d(ids, banned_ids(library.store)).tolist()
         return shelf.songs_of(random.sample(ids, min(size, len(ids))))
 
-    return {"randomSongs": {"song": await call.ask(drawn)}}
+    return {"randomSongs": {"song": await call.ask.many(drawn)}}
 
 
 def _fitting(call: Call, shelf: Shelf) -> IdArray:
@@ -138,7 +138,7 @@ async def songs_by_genre(call: Call) -> Content:
         ids = shelf.known.ids[shelf.known.genres == call.text("genre")].tolist()
         return shelf.songs_of(ids[offset : offset + count])
 
-    return {"songsByGenre": {"song": await call.ask(found)}}
+    return {"songsByGenre": {"song": await call.ask.many(found)}}
 
 
 @answers("getStarred2", "getStarred")
@@ -158,7 +158,7 @@ async def starred(call: Call) -> Content:
             "song": shelf.songs([tracks[key] for key in keys if key in tracks]),
         }
 
-    return {"starred" if is_flat else "starred2": await call.ask(found)}
+    return {"starred" if is_flat else "starred2": await call.ask.many(found)}
 
 
 @answers("getTopSongs")
@@ -183,4 +183,4 @@ async def top_songs(call: Call) -> Content:
         tracks.sort(key=lambda each: -plays[each.audio_hash][0] if each.audio_hash in plays else 0)
         return shelf.songs(tracks[:count])
 
-    return {"topSongs": {"song": await call.ask(found)}}
+    return {"topSongs": {"song": await call.ask.many(found)}}

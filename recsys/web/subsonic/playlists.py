@@ -30,14 +30,14 @@ async def playlists(call: Call) -> Content:
             for each in saved
         ]
 
-    return {"playlists": {"playlist": await call.ask(listed)}}
+    return {"playlists": {"playlist": await call.ask.many(listed)}}
 
 
 @answers("getPlaylist")
 async def playlist(call: Call) -> Content:
     """Return a saved playlist with its songs."""
     number = _number(call.text("id"))
-    return {"playlist": await call.ask(lambda library: _whole(call, library, number))}
+    return {"playlist": await call.ask.many(lambda library: _whole(call, library, number))}
 
 
 @answers("createPlaylist")
@@ -148,4 +148,4 @@ async def play_queue(call: Call) -> Content:
             fields["current"] = queue.current
         return fields
 
-    return {"playQueue": await call.ask(found)}
+    return {"playQueue": await call.ask.many(found)}
