@@ -26,6 +26,7 @@ from urllib.parse import urlencode, urlsplit
 from recsys import atomic
 from recsys.credits import lead_artist, name_key
 from recsys.errors import RecsysError
+from recsys.hosts import opener_for
 from recsys.playlists.files import RootMap
 
 if TYPE_CHECKING:
@@ -378,15 +379,13 @@ class _StayingThere(urllib.request.HTTPRedirectHandler):
         )
 
 
-_OPENER = urllib.request.build_opener(_StayingThere)
-
-
 def _asked(server: OtherServer, path: str, headers: Mapping[str, str]) -> dict[str, Any]:
     request = urllib.request.Request(
         server.url.rstrip("/") + path, headers={"Accept": "application/json", **headers}
     )
     try:
-        with _OPENER.open(request, timeout=WAIT_S) as response:
+        opener = opener_for(urlsplit(server.url).hostname or "", _StayingThere)
+        with opener.open(request, timeout=WAIT_S) as response:
             content = response.read(MOST_BYTES + 1)
     except urllib.error.HTTPError as error:
         error.close()

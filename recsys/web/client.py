@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
 from urllib.error import HTTPError
 from urllib.parse import urlencode, urlsplit
-from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
+from urllib.request import HTTPRedirectHandler, Request
 
 from recsys.errors import QueryError, RecsysError
-from recsys.hosts import is_loopback
+from recsys.hosts import opener_for
 from recsys.web import PORT
 
 if TYPE_CHECKING:
@@ -106,9 +106,8 @@ class Client:
         self._base = f"{address.rstrip('/')}/api/v1"
         self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         self._timeout_s = timeout_s
-        # A token is for this server alone, and what is on this machine is behind no proxy.
-        direct = [ProxyHandler({})] if is_loopback(parts.hostname) else []
-        self._opener = build_opener(_NoRedirect, *direct)
+        # A token is for this server alone.
+        self._opener = opener_for(parts.hostname, _NoRedirect)
 
     def __repr__(self) -> str:
         return f"<Client: {self._base}>"

@@ -64,6 +64,16 @@ def linked(database: Path, kind: str, songs: Any, **more: Any) -> tuple[Linked, 
         return found, server.asked
 
 
+def test_a_server_on_this_machine_is_asked_past_the_proxies(
+    indexed: Indexed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # where nobody answers
+    monkeypatch.delenv("no_proxy", raising=False)
+    database = copied_to(tmp_path, indexed.database)
+    songs = [as_navidrome(track) for track in tracks_of(database)]
+    assert linked(database, "navidrome", songs)[0].found == len(songs)
+
+
 def test_songs_of_navidrome_are_found_by_tags(
     indexed: Indexed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
