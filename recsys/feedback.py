@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from recsys.index.base import EmbeddingIndex
     from recsys.seeds import ResolvedSeed
     from recsys.store import Store
-    from recsys.types import BanList, Effort, Track
+    from recsys.types import BanList, Track
 
 COPIES_AMONG = 50
 """Nearest tracks among which copies of a banned one are looked for."""
@@ -219,13 +219,12 @@ class KnownTaste:
     taste: Taste | None  # None where the events say nothing
     last_event: int
     revision: int
-    model: tuple[str, Effort] | None  # of which the judged tracks have their embeddings
     sounds: frozenset[str]  # of which something was said, by audio hash
 
     @classmethod
     def of(cls, store: Store) -> KnownTaste:
         """Return what the events of a library say."""
-        last_event, revision, model = store.last_event(), store.revision, _identity(store)
+        last_event, revision = store.last_event(), store.revision
         said = opinions(store.events(MOST_EVENTS), now())
         tracks = store.tracks_of_hashes(said.sounds)
         analyses = store.analyses([track.id for track in tracks.values()])
@@ -235,20 +234,15 @@ class KnownTaste:
             if sound in tracks and tracks[sound].id in analyses
         ]
         taste = Taste(judged, said.artists) if judged or said.artists else None
-        return cls(taste, last_event, revision, model, frozenset(said.sounds))
+        return cls(taste, last_event, revision, frozenset(said.sounds))
 
     def refreshed(self, store: Store) -> KnownTaste:
         """Return the taste as it is now: this one unless a change may have touched it."""
-        if (store.last_event(), _identity(store)) != (self.last_event, self.model):
-            return KnownTaste.of(store)
+        # The revision first: what is written after it is looked at the next time.
         revision = store.revision
-        if revision == self.revision:
-            return self
-        if store.may_have_changed(self.sounds, self.revision):
-            return KnownTaste.of(store)
-        return replace(self, revision=revision)
-
-
-def _identity(store: Store) -> tuple[str, Effort] | None:
-    model = store.model()
-    return None if model is None else model.identity
+        if store.last_event() == self.last_event:
+            if revision == self.revision:
+                return self
+            if not store.may_have_changed(self.sounds, self.revision):
+                return replace(self, revision=revision)
+        return KnownTaste.of(store)

@@ -43,11 +43,11 @@ async def take_back(
 @routes.get("/feedback", response_model=FeedbackList)
 async def feedback(ask: Ask, limit: Annotated[int, Query(ge=1, le=10_000)] = 100) -> Response:
     """List what was said, the newest first."""
-    events = await ask(lambda library: library.store.events(limit))
+    events = await ask.many(lambda library: library.store.events(limit))
     return answer({"events": [event.fields() for event in reversed(events)]})
 
 
 @routes.get("/feedback/tracks", response_model=JudgedIds)
 async def judged(ask: Ask) -> Response:
     """Return the ids of the tracks that are liked, disliked or banned now."""
-    return answer(await ask(lambda library: library.judged_ids()))
+    return answer(await ask.many(lambda library: library.judged_ids()))

@@ -70,13 +70,13 @@ async def sessions(ask: Ask) -> Response:
             for each in found
         ]
 
-    return answer({"sessions": await ask(listed)})
+    return answer({"sessions": await ask.many(listed)})
 
 
 @routes.get("/radio/{session}", response_model=SessionView)
 async def session(ask: Ask, session: Id, limit: LimitQuery = 100) -> Response:
     """Return a session, with the tracks that it gave last."""
-    return answer(await ask(lambda library: _details(library, session, limit)))
+    return answer(await ask.many(lambda library: _details(library, session, limit)))
 
 
 @routes.post("/radio/{session}/next", response_model=RadioNext)

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recsys.index.sync import bring_up_to_date
 from recsys.store import Store, TrackRecord
 from recsys.types import Analysis, FloatArray, ModelInfo, Tags, TrackFile
 
@@ -123,7 +122,7 @@ def _probabilities(embeddings: FloatArray, centres: FloatArray) -> FloatArray:
 
 
 def make_library(database: Path, tracks: int, seed: int = 0) -> None:
-    """Make a library of planted tracks, with ids from 1.
+    """Make a database of planted tracks, with ids from 1, without its index.
 
     Answers have no file that is not there: each track has one, without any content.
     """
@@ -136,7 +135,6 @@ def make_library(database: Path, tracks: int, seed: int = 0) -> None:
                 record.file.path.parent.mkdir(parents=True, exist_ok=True)
                 record.file.path.touch()
         store.add_root(root)
-        bring_up_to_date(store)
 
 
 def music_of(database: Path) -> Path:

@@ -27,6 +27,7 @@ import httpx
 import numpy as np
 import psutil
 
+from recsys.index.sync import rebuild_index
 from recsys.store import Store
 from tests.benchmarks.measuring import MB
 from tests.benchmarks.planted_libraries import (
@@ -196,6 +197,8 @@ def main(
         database = given or Path(folder) / "library.db"
         if not database.exists():
             make_library(database, tracks)
+            with Store.open(database) as store:
+                rebuild_index(store)
         with served(database) as (address, server):
             first = httpx.get(f"{address}api/v1/tracks/1/similar", timeout=120)
             click.echo(f"first    {first.elapsed.total_seconds():.2f} s")
