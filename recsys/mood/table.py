@@ -119,6 +119,7 @@ class MoodTable:
             raise TableError(f"[number.{missing[0]}] is missing", _HINT)
         moods: dict[str, dict[str, Range]] = {}
         spellings: dict[str, str] = {}
+        moods_by_key: dict[str, str] = {}  # accents and capitals make no other mood
         named = table.get("mood", {})
         _only(named, None, "[mood]")
         for name, row in named.items():
@@ -129,11 +130,14 @@ class MoodTable:
                     f"words in [mood.{name}] must be a text, got {words!r}",
                     'Divide them by commas: words = "joyful, cheerful".',
                 )
+            if not name.strip() or not name.isprintable():
+                raise TableError(f"{name!r} cannot be the name of a mood", "Give it words.")
             if not row:
                 raise TableError(f"[mood.{name}] has no range", 'For example energy = "0.7..".')
             moods[name] = {number: _range(value, name) for number, value in row.items()}
             for spelling in (name, *filter(None, map(str.strip, words.split(",")))):
-                known = spellings.setdefault(spelling, name)
+                spellings[spelling] = name
+                known = moods_by_key.setdefault(spelling_key(spelling), name)
                 if known != name:
                     raise TableError(
                         f"{spelling!r} means two moods: {known} and {name}",
@@ -143,6 +147,21 @@ class MoodTable:
         if not 0 <= share <= 1:
             raise TableError(f"least_share must be from 0 to 1, got {share:g}", _HINT)
         return cls({n: _rule(n, rules[n]) for n in MOOD_NUMBERS}, moods, spellings, share)
+
+    def missing_tags(self, info: ModelInfo) -> tuple[str, ...]:
+        """Return the tags of the table that a model lacks, which count for nothing."""
+        known = {spelling_key(tag) for tag in info.tags}
+        named = [tag for rule in self.numbers.values() for tag in (*rule.more, *rule.less)]
+        return tuple(tag for tag in dict.fromkeys(named) if spelling_key(tag) not in known)
+
+    def missing_numbers(self, info: ModelInfo) -> tuple[str, ...]:
+        """Return the numbers that no track has, because a model lacks too many of their tags."""
+        nothing = np.zeros((1, len(info.tags)), dtype=np.float32)
+        return tuple(
+            name
+            for name, rule in self.numbers.items()
+            if np.isnan(rule.combine(info, nothing, self.least_share)).all()
+        )
 
     def ranges(self, names: Sequence[str]) -> dict[str, Range]:
         """Return the ranges that all of some moods share; QueryError for one that is not known."""
@@ -171,6 +190,8 @@ def _only(table: object, known: Sequence[str] | None, place: str) -> None:
 
 
 def _number(value: object, place: str) -> float:
+    if value is None:
+        raise TableError(f"{place} is missing", _HINT)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TableError(f"{place} must be a number, got {_brief(value)}", _HINT)
     if not -_MOST <= value <= _MOST:
@@ -206,6 +227,12 @@ def _weights(row: object, place: str) -> dict[str, float]:
     weights = {
         tag: _number(weight, f"the weight of {tag!r}, {place},") for tag, weight in row.items()
     }
+    spelled: dict[str, str] = {}
+    for tag in weights:
+        if (known := spelled.setdefault(spelling_key(tag), tag)) != tag:
+            raise TableError(
+                f"{known!r} and {tag!r} are one tag, {place}", "Delete one of the two."
+            )
     low = [tag for tag, weight in weights.items() if weight <= 0]
     if low:
         raise TableError(
@@ -217,9 +244,11 @@ def _weights(row: object, place: str) -> dict[str, float]:
 
 def _range(value: object, mood: str) -> Range:
     try:
-        return Range.parse(str(value))
+        limits = Range.parse(str(value))
+        _ = limits & Range(0.0, 1.0)  # all numbers lie there
     except QueryError as error:
         raise TableError(f"[mood.{mood}]: {error.message}", error.hint) from None
+    return limits
 
 
 def shipped_text() -> str:

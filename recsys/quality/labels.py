@@ -16,6 +16,7 @@ from recsys.errors import QueryError
 from recsys.names import first_genre, merge_spellings, spelling_key
 from recsys.quality.metrics import NOBODY
 from recsys.recommender.duplicates import artist_key, name_key
+from recsys.types import NOT_MUSIC
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,7 +88,10 @@ class Columns:
 
 
 def read_columns(store: Store) -> Columns:
-    """Read the columns of a library. Tracks that come or go meanwhile are left out."""
+    """Read the columns of a library.
+
+    Tracks that are no music take no part, as in its lists, nor do those that come or go meanwhile.
+    """
     batches = [(ids, vectors) for ids, _, vectors in store.iter_embeddings()]
     ids = np.concatenate([ids for ids, _ in batches] or [np.empty(0, np.int64)])
     vectors = np.concatenate([rows for _, rows in batches] or [np.empty((0, 0), np.float32)])
@@ -104,7 +108,7 @@ def read_columns(store: Store) -> Columns:
             same_folder.setdefault(track.path.parent, track.path.parent),
         )
         for track in store.all_tracks()
-        if track.id in held
+        if track.id in held and track.kind not in NOT_MUSIC
     ]
     known, genres, groups, tags, artists, albums, folders = (
         zip(*rows, strict=True) if rows else [()] * 7

@@ -234,7 +234,16 @@ class FileGenres:
         return self._last[1]
 
     def resolve(self, name: str) -> str:
-        """Return the genre that a name means, see :func:`recsys.names.resolve_name`."""
+        """Return the genre that a name means, see :func:`recsys.names.resolve_name`.
+
+        QueryError for a kind, too, unless a tag bears its name: no genre here holds all speech.
+        """
+        kind = name.strip().casefold()
+        if kind in NOT_MUSIC and not any(kind == group.casefold() for group in self.groups):
+            raise QueryError(
+                f"{kind} is a kind, and no genre of the files, which sort this library",
+                f"recsys list --kind {kind} lists such tracks, --include {kind} lets them in.",
+            )
         return resolve_name(name, self.groups, "genre", _SORTED_BY)
 
     def relatedness(self, groups: Sequence[str]) -> npt.NDArray[np.float64]:

@@ -149,6 +149,20 @@ def test_a_library_takes_a_table_and_gives_it_back(run: Run, tmp_path: Path) -> 
     assert run("list", "--mood", "wild").exit_code == 1
 
 
+def test_a_table_whose_tags_the_model_lacks(run: Run, tmp_path: Path) -> None:
+    own = tmp_path / "moods.toml"
+    own.write_text(shipped_text().replace("punk = ", "pnk = "))
+    result = run("mood", "use", own)
+    assert result.exit_code == 0
+    assert "the model has no tag pnk: recsys status --tags lists" in result.stderr
+    assert "no track has" not in result.stderr
+    own.write_text(shipped_text().replace("least_share = 0.6", "least_share = 1.0"))
+    assert run("mood", "use", own).stderr == ""
+    both = own.read_text().replace("punk = ", "pnk = ")
+    own.write_text(both)
+    assert "no track has energy now: the model lacks" in run("mood", "use", own).stderr
+
+
 def test_status_has_the_distribution(run: Run) -> None:
     numbers = json.loads(run("status", "--json").stdout)["numbers"]
     assert tuple(numbers) == MOOD_NUMBERS

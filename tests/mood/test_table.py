@@ -82,12 +82,17 @@ def test_moods_are_ranges_and_several_narrow_each_other() -> None:
         ("deviation = 2", "deviation = 0", "must be at least 0.001, got 0"),
         ("punk = 1", "punk = -1", "the weight of 'punk', more in [number.energy], must be above"),
         ("punk = 1", "punk = 'x'", "must be a number, got 'x'"),
-        ("mean = 0.5", "", "mean in [number.energy] must be a number, got None"),
+        ("mean = 0.5", "", "mean in [number.energy] is missing"),
         ('"0.6.."', '"0.6"', "[mood.merry]: '0.6' is not a range"),
         ('energy = "0.7.."', 'tempo = "1.."', "unknown key 'tempo' in [mood.wild]"),
         ("stormy", "merry", "'merry' means two moods: wild and merry"),
-        ("least_share = 0.6", "", "least_share must be a number"),
+        ("least_share = 0.6", "", "least_share is missing"),
         ("least_share = 0.6", "least_share = 1.5", "least_share must be from 0 to 1, got 1.5"),
+        ("punk = 1", "punk = 1, Punk = 100", "'punk' and 'Punk' are one tag, more in"),
+        ('"0.6.."', '"2.."', "[mood.merry]: 2.. and 0..1 have no number in common"),
+        ("[mood.wild]", '[mood." "]', "' ' cannot be the name of a mood"),
+        ("[mood.wild]", '[mood."a\\nb"]', "cannot be the name of a mood"),
+        ("stormy", "M\u00e9rry", "'merry' means two moods: "),
         ("[mood.wild]", "[mood.wild", "the table of moods is no TOML"),
         ("[mood.wild]", "x = " + "[" * 100_000, "the table of moods is no TOML"),
         ("mean = 0.5", "mean = " + "9" * 400, "must be a number from -1000 to 1000, got 999"),
@@ -118,6 +123,15 @@ def test_what_is_wrong_with_a_table_is_said(old: str, new: str, message: str) ->
 def test_values_in_place_of_tables_are_refused(text: str, message: str) -> None:
     with pytest.raises(TableError, match=re.escape(message)):
         MoodTable.parse(text)
+
+
+def test_what_a_model_lacks_is_told() -> None:
+    table = MoodTable.parse(TABLE)
+    whole = make_info(tags=("ambient", "Punk", "party"))
+    assert table.missing_tags(whole) == table.missing_numbers(whole) == ()
+    assert table.missing_tags(make_info(tags=("Ambient", "party"))) == ("punk",)
+    assert table.missing_numbers(make_info(tags=("Ambient", "party"))) == ()
+    assert table.missing_numbers(make_info(tags=("punk", "party"))) == MOOD_NUMBERS
 
 
 def test_a_file_that_is_no_table_is_refused(tmp_path: Path) -> None:

@@ -16,8 +16,10 @@ from recsys.library_status import mood_counts, number_counts
 from recsys.listing import ListOptions, kind_fields, list_tracks
 from recsys.playlists import PlaylistMaker, PlaylistOptions
 from recsys.playlists.radio import Radio, RadioOptions
+from recsys.quality.labels import read_columns
 from recsys.recommender import Recommender, SimilarOptions
 from recsys.recommender.filters import TrackFilter
+from recsys.recommender.taxonomy import FileGenres
 from recsys.types import (
     MOOD_NUMBERS,
     TRACK_NUMBERS,
@@ -271,6 +273,21 @@ def test_what_is_no_music_is_shown_by_its_kind(tmp_path: Path) -> None:
     assert status["kinds"] == {"music": 8, "speech": 4, "other": 2}
     # Genres are near each other; speech is near none of them.
     assert status["nearest_genres"] == {"jazz": ["rock"], "rock": ["jazz"]}
+
+
+def test_what_is_no_music_takes_no_part_in_quality(tmp_path: Path) -> None:
+    """As in the lists that are measured."""
+    assert read_columns(planted(tmp_path).store).ids.tolist() == [*range(1, 9)]
+
+
+def test_a_kind_is_no_genre_of_the_files(tmp_path: Path) -> None:
+    library = planted(tmp_path)
+    with Library(library.store.path) as opened:
+        opened.sort_by("own")
+    genres = FileGenres(library.store, library.index)
+    with pytest.raises(QueryError, match="speech is a kind, and no genre of the files") as refused:
+        genres.resolve("Speech")
+    assert "--kind speech" in refused.value.hint
 
 
 def test_who_names_speech_gets_it(tmp_path: Path) -> None:

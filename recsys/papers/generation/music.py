@@ -151,7 +151,10 @@ def load_generator(path: Path) -> MusicGenerator:
     hint = "Give the file that recsys papers train dcgan has written."
     try:
         with safe_open(path, framework="np") as file:
-            about = json.loads((file.metadata() or {})[FORMAT])
+            held = file.metadata() or {}
+            if FORMAT not in held:
+                raise ModelError(f"{path} is no generator: it holds another kind of model", hint)
+            about = json.loads(held[FORMAT])
             weights = {name: torch.tensor(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118 (no mapping)
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise ModelError(f"{path} is no generator: {error}", hint) from error
