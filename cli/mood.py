@@ -92,12 +92,12 @@ def use_command(file: Path, db: Path | None) -> None:
 
     with Library(db) as library:
         count = library.use_moods(file)
-        fitted = library.store.moods().heads is not None
-        model, used = library.store.model(), library.store.moods().table
+        model, moods = library.store.model(), library.store.moods()
+    fitted = moods.heads is not None
     if model is not None and not fitted:
-        for name in used.missing_numbers(model):
+        for name in moods.table.missing_numbers(model):
             warn(f"no track has {name} now: the model lacks too many of its tags")
-        if missing := used.missing_tags(model):
+        if missing := moods.table.missing_tags(model):
             warn(f"the model has no tag {', '.join(missing)}: recsys status --tags lists its tags")
     if fitted:
         click.echo(

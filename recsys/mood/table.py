@@ -16,7 +16,7 @@ from recsys.names import resolve_name, spelling_key
 from recsys.types import MOOD_NUMBERS, Range
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from recsys.types import FloatArray, ModelInfo
@@ -119,7 +119,6 @@ class MoodTable:
             raise TableError(f"[number.{missing[0]}] is missing", _HINT)
         moods: dict[str, dict[str, Range]] = {}
         spellings: dict[str, str] = {}
-        moods_by_key: dict[str, str] = {}  # accents and capitals make no other mood
         named = table.get("mood", {})
         _only(named, None, "[mood]")
         for name, row in named.items():
@@ -130,14 +129,11 @@ class MoodTable:
                     f"words in [mood.{name}] must be a text, got {words!r}",
                     'Divide them by commas: words = "joyful, cheerful".',
                 )
-            if not name.strip() or not name.isprintable():
-                raise TableError(f"{name!r} cannot be the name of a mood", "Give it words.")
             if not row:
                 raise TableError(f"[mood.{name}] has no range", 'For example energy = "0.7..".')
             moods[name] = {number: _range(value, name) for number, value in row.items()}
             for spelling in (name, *filter(None, map(str.strip, words.split(",")))):
-                spellings[spelling] = name
-                known = moods_by_key.setdefault(spelling_key(spelling), name)
+                known = spellings.setdefault(spelling, name)
                 if known != name:
                     raise TableError(
                         f"{spelling!r} means two moods: {known} and {name}",
@@ -147,6 +143,33 @@ class MoodTable:
         if not 0 <= share <= 1:
             raise TableError(f"least_share must be from 0 to 1, got {share:g}", _HINT)
         return cls({n: _rule(n, rules[n]) for n in MOOD_NUMBERS}, moods, spellings, share)
+
+    def check_sense(self) -> None:
+        """Raise TableError for what can be read, but not be meant.
+
+        Of tables to come alone: a library may hold one that was taken before this was asked.
+        """
+        for number, rule in self.numbers.items():
+            for side, weights in (("more", rule.more), ("less", rule.less)):
+                for known, tag in _twins({tag: tag for tag in weights}):
+                    raise TableError(
+                        f"{known!r} and {tag!r} are one tag, {side} in [number.{number}]",
+                        "Delete one of the two.",
+                    )
+        for name, ranges in self.moods.items():
+            if not name.strip() or not name.isprintable():
+                raise TableError(f"{name!r} cannot be the name of a mood", "Give it words.")
+            for limits in ranges.values():
+                try:
+                    _ = limits & Range(0.0, 1.0)  # all numbers lie there
+                except QueryError as error:
+                    raise TableError(f"[mood.{name}]: {error.message}", error.hint) from None
+        for known, spelling in _twins(self.spellings):
+            raise TableError(
+                f"{spelling!r} means two moods: {self.spellings[known]} and"
+                f" {self.spellings[spelling]}",
+                "Delete one of the two.",
+            )
 
     def missing_tags(self, info: ModelInfo) -> tuple[str, ...]:
         """Return the tags of the table that a model lacks, which count for nothing."""
@@ -178,6 +201,15 @@ class MoodTable:
                         "Leave out a mood.",
                     ) from None
         return found
+
+
+def _twins(meanings: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield pairs of names that differ in accents and capitals alone, and mean different things."""
+    first: dict[str, str] = {}
+    for name, meaning in meanings.items():
+        known = first.setdefault(spelling_key(name), name)
+        if meanings[known] != meaning:
+            yield known, name
 
 
 def _only(table: object, known: Sequence[str] | None, place: str) -> None:
@@ -227,12 +259,6 @@ def _weights(row: object, place: str) -> dict[str, float]:
     weights = {
         tag: _number(weight, f"the weight of {tag!r}, {place},") for tag, weight in row.items()
     }
-    spelled: dict[str, str] = {}
-    for tag in weights:
-        if (known := spelled.setdefault(spelling_key(tag), tag)) != tag:
-            raise TableError(
-                f"{known!r} and {tag!r} are one tag, {place}", "Delete one of the two."
-            )
     low = [tag for tag, weight in weights.items() if weight <= 0]
     if low:
         raise TableError(
@@ -244,11 +270,9 @@ def _weights(row: object, place: str) -> dict[str, float]:
 
 def _range(value: object, mood: str) -> Range:
     try:
-        limits = Range.parse(str(value))
-        _ = limits & Range(0.0, 1.0)  # all numbers lie there
+        return Range.parse(str(value))
     except QueryError as error:
         raise TableError(f"[mood.{mood}]: {error.message}", error.hint) from None
-    return limits
 
 
 def shipped_text() -> str:
@@ -264,7 +288,7 @@ def read_table(path: Path) -> str:
         if len(raw) > _MOST_BYTES:
             raise TableError("it is larger than a table of moods can be (1 MB)", _HINT)
         text = raw.decode("utf-8")
-        MoodTable.parse(text)
+        MoodTable.parse(text).check_sense()
     except (OSError, UnicodeDecodeError) as error:
         raise TableError(f"{path} cannot be read: {error}", "Name a TOML file in UTF-8.") from None
     except TableError as error:

@@ -239,7 +239,7 @@ class FileGenres:
         QueryError for a kind, too, unless a tag bears its name: no genre here holds all speech.
         """
         kind = name.strip().casefold()
-        if kind in NOT_MUSIC and not any(kind == group.casefold() for group in self.groups):
+        if kind in NOT_MUSIC and kind not in map(str.casefold, self.groups):
             raise QueryError(
                 f"{kind} is a kind, and no genre of the files, which sort this library",
                 f"recsys list --kind {kind} lists such tracks, --include {kind} lets them in.",

@@ -104,7 +104,7 @@ def test_moods_are_ranges_and_several_narrow_each_other() -> None:
 )
 def test_what_is_wrong_with_a_table_is_said(old: str, new: str, message: str) -> None:
     with pytest.raises(TableError, match=re.escape(message)) as refused:
-        MoodTable.parse(TABLE.replace(old, new, 1))
+        MoodTable.parse(TABLE.replace(old, new, 1)).check_sense()
     assert refused.value.hint
 
 
@@ -123,6 +123,14 @@ def test_what_is_wrong_with_a_table_is_said(old: str, new: str, message: str) ->
 def test_values_in_place_of_tables_are_refused(text: str, message: str) -> None:
     with pytest.raises(TableError, match=re.escape(message)):
         MoodTable.parse(text)
+
+
+def test_a_table_that_a_library_holds_stays_readable() -> None:
+    """What is refused of tables to come alone keeps no library from its lists."""
+    held = table_of(TABLE.replace("punk = 1", "punk = 1, Punk = 100").replace('"0.6.."', '"2.."'))
+    assert held.moods["merry"] == {"valence": Range(2.0)}
+    MoodTable.parse(TABLE).check_sense()
+    MoodTable.parse(shipped_text()).check_sense()
 
 
 def test_what_a_model_lacks_is_told() -> None:
