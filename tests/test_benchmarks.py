@@ -339,7 +339,9 @@ def test_graphs_of_large_libraries_are_left_out_by_name(
 
 
 @pytest.mark.parametrize("name", PEERS)
-def test_every_peer_finds_the_nearest(name: str) -> None:
+def test_every_peer_finds_the_nearest(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A graph that several threads build at once differs from run to run, and may miss some.
+    monkeypatch.setattr(peers, "_processors", lambda: 1)
     if absent(name):
         pytest.skip(f"{name} is not installed")
     rows = unit_rows(300, 16)
